@@ -61,12 +61,13 @@ const BATCHES: &str =
     concat!("SELECT ", batch_columns!(), " FROM batch b WHERE b.task = ANY(", wanted_batches!(), ")");
 const DEPENDENTS: &str =
     concat!("SELECT depends_on, task FROM dependency WHERE soft = 0 AND depends_on = ANY(", wanted!(), ")");
-/// The items with the keys `$2` of the chunks with the ids `$1`.
+/// The items with the keys `$2` of the chunks with the ids `$1`. With a join for the batch, PostgreSQL looks at all its items.
 const ITEMS: &str = concat!(
     "SELECT ",
     item_columns!(),
-    ", i.batch FROM unnest($1, $2) AS w (id, key) JOIN task t ON t.id = w.id JOIN item i ON i.batch = t.parent AND i.key = w.key
-                    JOIN chunk c ON c.task = i.chunk"
+    ", i.batch FROM unnest($1, $2) AS w (id, key)
+               JOIN item i ON i.batch = (SELECT t.parent FROM task t WHERE t.id = w.id) AND i.key = w.key
+               JOIN chunk c ON c.task = i.chunk"
 );
 
 /// What is loaded.
