@@ -121,12 +121,14 @@ impl Tx<'_> {
     /// in the same way.
     pub(in crate::store::postgres) fn write_known(&self, tables: &[&str], statement: Statement) {
         self.forget_results_of(tables);
+        self.flush_new_items();
         self.pending.borrow_mut().push(statement);
     }
 
     /// Makes a change with the next query or the commit. The caller changes the kept rows in the same way.
     pub(in crate::store::postgres) fn change(&self, change: Change) {
         self.forget_results_of(change.tables());
+        self.flush_new_items();
         self.pending.borrow_mut().push_change(change);
     }
 
