@@ -45,8 +45,8 @@ pub struct LeaseHolder {
     pub host: String,
     /// Its process id.
     pub pid: u32,
-    /// The machine since its start and the data folder. A process in the same place may take the lease over at once, because
-    /// a lock file there tells that the holder is dead. Empty if no process may.
+    /// Identifies one start of the machine, and the data folder. A process with the same place has acquired the lock file of
+    /// the holder, which is therefore dead, and takes the lease over at once. If it is empty, no process does so.
     pub place: String,
 }
 

@@ -37,7 +37,7 @@ impl Authority {
             return None;
         }
         let authority = Authority { folder: TempDir::new().expect("a temporary folder"), kind };
-        // Two authorities of one name would be told apart by their signatures only.
+        // If two authorities had one name, a client could distinguish them by their signatures only.
         let subject =
             format!("/CN=Authority {}", authority.folder.path().display().to_string().replace('/', " "));
         let arguments = [

@@ -1,4 +1,4 @@
-//! Where the password of the role comes from, and that nobody else learns it.
+//! The sources of the password, and the places in which it must not appear.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use crate::model::batch::{Batch, Chunk, Settled, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::in_doubt::StartedReport;
+use crate::model::receipt::GENESIS_HASH;
 use crate::model::status::Outcome;
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
@@ -66,7 +67,7 @@ impl Entities {
     /// and [`Entities::keep_dependent`] have been called with all of them.
     pub(super) fn keep_task(&mut self, task: Task) {
         if task.receipt_count == 0 {
-            self.last_receipts.insert(task.row, (0, crate::model::receipt::GENESIS_HASH));
+            self.last_receipts.insert(task.row, (0, GENESIS_HASH));
         }
         self.rows.insert(task.id.clone(), task.row);
         self.tasks.insert(task.row, task);

@@ -101,10 +101,10 @@ impl<'a> Tx<'a> {
         std::ptr::eq(self.opening, WRITE.as_slice())
     }
 
-    /// Begins the transaction if it has not begun. A failure is kept for [`Tx::take_failure`].
+    /// Sends the statements that begin the transaction, unless they were sent before. [`Tx::take_failure`] returns a failure.
     pub(super) fn begin(&self) {
         if self.beginning.get().is_none() && self.failure.borrow().is_none() {
-            // The failure is kept.
+            // `exchange` stores the failure.
             let _ = self.exchange(Vec::new());
         }
     }

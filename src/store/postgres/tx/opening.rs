@@ -16,8 +16,8 @@ macro_rules! now {
 }
 pub(in crate::store::postgres) use now;
 
-/// What a transaction reads when it has begun: the time, which [`now`] names from then on, the numbers that were given, the
-/// version of the schema, and an expression; and what it sets.
+/// The first query of a transaction. It reads the time, which [`now`] returns in later statements, the row of `counter`, the
+/// version of the schema and the expression `$more`, and makes the settings `$set`.
 macro_rules! beginning {
     ($more:literal, $set:literal) => {
         concat!(
@@ -67,7 +67,7 @@ pub(in crate::store::postgres) struct Counters {
     pub(in crate::store::postgres) receipt_row: RowId,
 }
 
-/// What a transaction read when it had begun.
+/// The time and the numbers that the first query of a transaction read.
 #[derive(Debug)]
 pub(super) struct Beginning {
     pub(super) now: Timestamp,

@@ -22,14 +22,6 @@ pub(super) struct KeptResults {
     asked: Vec<Statement>,
 }
 
-impl KeptResults {
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.rows.clear();
-        self.asked.clear();
-    }
-}
-
 impl Tx<'_> {
     /// Forgets the results of queries that may read these tables. The queries that come now follow a write.
     pub(super) fn forget_results_of(&self, tables: &[&str]) {
@@ -42,7 +34,7 @@ impl Tx<'_> {
     pub(super) fn forget_results(&self) {
         let mut results = self.results.borrow_mut();
         self.predictions.learn(self.name.get(), std::mem::take(&mut results.asked));
-        results.clear();
+        results.rows.clear();
     }
 
     /// The rows of a query, which may have been read before.
